@@ -2,7 +2,6 @@
 
 import re
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -48,19 +47,19 @@ def profiled(function: Callable[[], object]) -> list[Kernel]:
 def shares(kernels: Iterable[Kernel]) -> dict[str, float]:
     """The share of the time from the first kernel's start to the last one's end that each kind took.
 
-    Kernels that run at once share their time in what is left for `NOTHING`: there only the time is counted in which
-    none ran.
+    Kernels that run side by side count each by itself; `NOTHING` is the time in which none ran.
     """
     ordered = sorted(kernels, key=lambda kernel: kernel.start_ns)
     if not ordered:
         return {}
-    took, idle, until = Counter(dict.fromkeys([*KINDS, OTHER], 0.0)), 0.0, ordered[0].start_ns
+    took = dict.fromkeys([*KINDS, OTHER, NOTHING], 0.0)
+    until = ordered[0].start_ns
     for kernel in ordered:
         took[kind_of(kernel.name)] += kernel.duration_ns
-        idle += max(0.0, kernel.start_ns - until)
+        took[NOTHING] += max(0.0, kernel.start_ns - until)
         until = max(until, kernel.start_ns + kernel.duration_ns)
     whole = until - ordered[0].start_ns
-    return {kind: round(ns / whole, 3) for kind, ns in {**took, NOTHING: idle}.items()}
+    return {kind: round(ns / whole, 3) for kind, ns in took.items()}
 
 
 def kind_of(name: str) -> str:

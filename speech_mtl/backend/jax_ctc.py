@@ -57,7 +57,7 @@ def _backwards(gradient, upstream):
     return upstream[:, None, None] * gradient, None, None, None
 
 
-ctc_loss.defvjp(_with_gradient, _backwards)
+ctc_loss.defvjp(_with_gradient, _backwards)  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def _with_blanks(tokens):
