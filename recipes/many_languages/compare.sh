@@ -22,8 +22,8 @@ compare() { # TARGET FOLDER KEY=VALUE...
 }
 
 test_by() { # TARGET NAME MANIFEST: the networks of a finished comparison, tested on another manifest
-  mkdir -p "$out/$1-$2/runs"
-  cp -r --update "$out/$1/runs/." "$out/$1-$2/runs"
+  mkdir -p "$out/$1-$2"
+  cp -r --update "$out/$1/format.json" "$out/$1/runs" "$out/$1-$2" # format.json marks it as a comparison's
   compare "$1" "$out/$1-$2" "languages.$1.manifests.test=$3"
 }
 

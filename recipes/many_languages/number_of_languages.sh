@@ -17,5 +17,5 @@ left_out four nl zh-CN be bg ca da el es fr ro ru
 left_out eight be ca da es fr ro ru
 
 mkdir -p "$out/number/am"
-[ ! -d "$out/am/runs" ] || cp -r --update "$out/am/runs" "$out/number/am"
+[ ! -d "$out/am/runs" ] || cp -r --update "$out/am/format.json" "$out/am/runs" "$out/number/am"
 OUT=$out/number recipes/many_languages/compare.sh am 'compare.arms=[alone, pretrain_finetune]' "compare.variants={$variants}"
