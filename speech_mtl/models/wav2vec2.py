@@ -85,7 +85,8 @@ class Wav2Vec2Block(keras.layers.Layer):
         projected = product(self.project, self.add_to_project, frames, context)
         size, width = ops.shape(context.mask)[1], self.dim // self.num_heads
         heads = ops.reshape(projected, (-1, size, 3 * self.num_heads, width))
-        attended = attend(*ops.split(heads, 3, axis=2), context.attention_bias)
+        queries, keys, values = ops.split(heads, 3, axis=2)
+        attended = attend(queries, keys, values, context.attention_bias)
         return self.dropout(product(self.out, self.add_to_out, attended, context), training=training)
 
     def _fed_forward(self, frames, training):
