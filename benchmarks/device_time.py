@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 KINDS = {
-    "attention": r"sdpa|flash|fmha",
     "convolutions": r"convol|cudnn|fprop|dgrad|wgrad",
     "matrix products": r"gemm|nvjet|cutlass|cublas|splitk|(^|_)dot",
     "copies": r"memcpy|memset|copy|transpose|concatenate|(^|_)pad",

@@ -68,7 +68,7 @@ def main() -> None:
     result = provenance("gpu_check") | {
         "about": f"Utterances of {UTTERANCE_S:g} s, {NUM_TOKENS} tokens, 3 languages; sounds and tokens are made up.",
         "accelerator": device.device_kind,
-        "matrix_tflops": {kind: _matrix_speed(kind) / 1e12 for kind in ("float32", "bfloat16")},
+        "matrix_tflops": {kind: float(f"{_matrix_speed(kind) / 1e12:.4g}") for kind in ("float32", "bfloat16")},
         "rows": [],
     }
     for name in given.cases:

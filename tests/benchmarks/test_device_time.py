@@ -11,7 +11,6 @@ from benchmarks.device_time import KINDS, NOTHING, OTHER, Kernel, kind_of, share
         ("nvjet_sm90_tss_128x128_64x6_2x1_v_bz_NTT", "matrix products"),
         ("gemm_fusion_dot_general_671", "matrix products"),
         ("void cudnn::engines_precompiled::nchwToNhwcKernel<__nv_bfloat16>", "convolutions"),
-        ("cudnn_generated_fort_native_sdpa_sm90_flash_fprop_wgmma_f16_knob_3x64x128x64", "attention"),
         ("MemcpyH2D", "copies"),
         ("loop_transpose_fusion_32", "copies"),
         ("input_reduce_fusion_67", "reductions"),
